@@ -66,14 +66,14 @@ impl Database {
         }
     }
 
-    /// Deletes what is too old, or too much.
+    /// Deletes what is too old, or too much; a server does so by its own clock.
     ///
     /// # Errors
     /// When that cannot be done.
     pub async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
         match &mut self.0 {
             Kind::Sqlite(database) => database.retain(retention, now).await,
-            Kind::Postgres(database) => database.retain(retention, now).await,
+            Kind::Postgres(database) => database.retain(retention).await,
         }
     }
 

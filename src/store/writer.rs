@@ -85,12 +85,14 @@ impl Writer {
             let is_flood =
                 strays > self.retention.stray_bytes / 4 || shapes > self.retention.shapes.max(SHAPES_AT_ONCE);
             if (is_flood || retained.is_none_or(|at| at.elapsed() > RETENTION_TIME))
-                && let Some(database) = &mut database
+                && let Some(open) = &mut database
             {
                 retained = Some(Instant::now());
                 (strays, shapes) = (0, 0);
-                if let Err(error) = boxed(database.retain(self.retention, SystemTime::now())).await {
+                if let Err(error) = boxed(open.retain(self.retention, SystemTime::now())).await {
                     log::warn!("old rows of the request log cannot be deleted: {error}");
+                    // A lock that it may have goes with it.
+                    database.take_if(|open| open.is_in_place());
                 }
             }
         }

@@ -2,17 +2,18 @@
 
 use super::connections::{connect, within};
 use super::insert::Inserter;
-use super::partitions::{self, Partition, day_of};
+use super::partitions::{self, day_of};
 use crate::config::log_store::PostgresUrl;
 use crate::store::batch::BatchId;
-use crate::store::columns::millis;
 use crate::store::retention::{MINUTES_KEPT, Retention};
 use crate::store::rollup::{QUARTER, SPANS};
 use gateway_core::record::RequestRecord;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+/// How long its opening may take, with its tables brought up to date.
+const OPENING: Duration = Duration::from_secs(60);
 /// How long a batch may take; it is repeated on another connection then.
 const WRITING: Duration = Duration::from_secs(30);
 /// How long what is deleted may take.
@@ -46,10 +47,13 @@ impl Database {
         let mut migrations = sqlx::migrate!("src/store/postgres/migrations");
         // A newer gateway may have added some already: the older ones go on beside it.
         migrations.set_ignore_missing(true);
-        migrations.run_direct(&mut connection).await?;
         let mut inserter = Inserter::new(gateway());
-        let today = day_of(millis(SystemTime::now()));
-        inserter.prepare(&mut connection, today - 1..=today + DAYS_AHEAD).await?;
+        within(OPENING, "it takes too long to open", async {
+            migrations.run_direct(&mut connection).await?;
+            let today = day_of(time(&mut connection).await?);
+            inserter.prepare(&mut connection, (today - 1).max(0)..=today + DAYS_AHEAD).await
+        })
+        .await?;
         Ok(Self { connection, inserter })
     }
 
@@ -79,31 +83,30 @@ impl Database {
         within(WRITING, "it takes too long to write", inserter.insert(connection, records, id)).await
     }
 
-    /// Deletes what is too old, or too much, unless another gateway does so just now.
+    /// Deletes what is too old, or too much, by the server's clock, unless another gateway does so just now. After an error
+    /// the connection must go, and with it the lock that keeps others from deleting.
     ///
     /// # Errors
     /// When that cannot be done.
-    pub(in crate::store) async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
-        let today = day_of(millis(now));
-        self.inserter.prepare(&mut self.connection, today..=today + DAYS_AHEAD).await?;
-        let lock = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(DELETING_LOCK);
-        if !lock.fetch_one(&mut self.connection).await?.try_get::<bool, _>(0)? {
-            return Ok(());
-        }
-        let done = within(DELETING, "it takes too long to delete", self.delete(retention, now)).await;
-        // Where that fails too, the connection is gone, and the lock with it.
-        let _ = sqlx::query("SELECT pg_advisory_unlock($1)").bind(DELETING_LOCK).execute(&mut self.connection).await;
-        done
+    pub(in crate::store) async fn retain(&mut self, retention: Retention) -> Result<(), sqlx::Error> {
+        within(DELETING, "it takes too long to delete", async {
+            let now = time(&mut self.connection).await?;
+            let today = day_of(now);
+            self.inserter.prepare(&mut self.connection, today..=today + DAYS_AHEAD).await?;
+            let lock = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(DELETING_LOCK);
+            if !lock.fetch_one(&mut self.connection).await?.try_get::<bool, _>(0)? {
+                return Ok(());
+            }
+            self.delete(retention, now).await?;
+            let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(DELETING_LOCK);
+            unlock.execute(&mut self.connection).await.map(drop)
+        })
+        .await
     }
 
-    async fn delete(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
-        let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    async fn delete(&mut self, retention: Retention, now: i64) -> Result<(), sqlx::Error> {
+        let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let oldest = before(retention.age);
-        for partition in partitions::all(&mut self.connection).await? {
-            if partition.ends_ms <= oldest {
-                self.drop_partition(&partition).await?;
-            }
-        }
         for _ in 0..DELETIONS {
             if self.delete_shapes(retention.shapes, oldest).await? < DELETED_AT_ONCE as u64 {
                 break;
@@ -125,25 +128,25 @@ impl Database {
         }
         let batches = sqlx::query("DELETE FROM log_batches WHERE at_ms < $1").bind(before(BATCHES_KEPT));
         batches.execute(&mut self.connection).await?;
-        self.make_room(retention.bytes.saturating_add(strays), millis(now)).await
+        self.drop_days(oldest, retention.bytes.saturating_add(strays), now).await
     }
 
-    /// Drops the oldest days until all of it takes no more than this; today's stays.
-    async fn make_room(&mut self, most: u64, now: i64) -> Result<(), sqlx::Error> {
+    /// Drops the days that are older, and then the oldest ones until all of it takes no more than this; today's stays.
+    async fn drop_days(&mut self, oldest: i64, most: u64, now: i64) -> Result<(), sqlx::Error> {
         let mut excess = self.bytes().await?.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
         for partition in partitions::all(&mut self.connection).await? {
-            if excess <= 0 || partition.ends_ms > now {
+            if partition.ends_ms > oldest && (excess <= 0 || partition.ends_ms > now) {
                 break;
             }
-            self.drop_partition(&partition).await?;
+            self.inserter.forget_days();
+            if let Err(error) = partition.drop(&mut self.connection).await {
+                // Who reads for long, as pg_dump does, mostly reads all of them: the others would be in vain too.
+                log::warn!("{} of the request log is not deleted yet, it is tried again: {error}", partition.name);
+                break;
+            }
             excess -= partition.bytes;
         }
         Ok(())
-    }
-
-    async fn drop_partition(&mut self, partition: &Partition) -> Result<(), sqlx::Error> {
-        self.inserter.forget_days();
-        partition.drop(&mut self.connection).await
     }
 
     /// Deletes what requests look like, but of so many, the newest, and what is older than all rows.
@@ -206,6 +209,11 @@ impl Database {
     pub(in crate::store) async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
+}
+
+/// The server's time, in milliseconds since 1970: one gateway whose clock is wrong must not delete what is everybody's.
+async fn time(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query(&format!("SELECT {}", super::NOW)).fetch_one(connection).await?.try_get(0)
 }
 
 /// The name under which this gateway sums up: its machine's. Several of one machine may have one name.

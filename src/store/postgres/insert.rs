@@ -13,7 +13,6 @@ use sqlx::query::Query;
 use sqlx::{Connection as _, PgConnection, Postgres, Row as _};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 static COPY_ROWS: Lazy<String> = Lazy::new(|| {
     let names: Vec<_> = COLUMNS.iter().map(|column| column.sql).collect();
@@ -22,7 +21,9 @@ static COPY_ROWS: Lazy<String> = Lazy::new(|| {
 const COPY_TEXTS: &str = "COPY texts (id, started_ms, error_body, head, body, is_cut) FROM STDIN";
 const INSERT_SHAPES: &str = "INSERT INTO shapes (id, started_ms, shape) \
     SELECT * FROM UNNEST($1::TEXT[], $2::BIGINT[], $3::TEXT[]) ON CONFLICT DO NOTHING";
-const NOTE_BATCH: &str = "INSERT INTO log_batches (spool, seq, at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+static NOTE_BATCH: Lazy<String> = Lazy::new(|| {
+    format!("INSERT INTO log_batches (spool, seq, at_ms) VALUES ($1, $2, {}) ON CONFLICT DO NOTHING", super::NOW)
+});
 const MAKE_SERIES: &str = "INSERT INTO series (upstream, model) SELECT * FROM UNNEST($1::TEXT[], $2::TEXT[]) \
     ON CONFLICT DO NOTHING";
 const FIND_SERIES: &str = "SELECT id, upstream, model FROM series \
@@ -128,7 +129,7 @@ impl Inserter {
         let rollup = Rollup::of(records.iter().map(|record| &**record));
         let mut transaction = connection.begin().await?;
         if let Some(BatchId { spool, seq }) = id {
-            let note = sqlx::query(NOTE_BATCH).bind(spool).bind(seq).bind(millis(SystemTime::now()));
+            let note = sqlx::query(&NOTE_BATCH).bind(spool).bind(seq);
             if note.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return transaction.rollback().await;
             }

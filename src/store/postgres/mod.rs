@@ -18,5 +18,8 @@ const BYTES: &str = "SELECT CAST(COALESCE(SUM(pg_total_relation_size(relid)), 0)
     SELECT CAST(name AS REGCLASS) FROM UNNEST(ARRAY['shapes', 'rollups', 'series', 'latencies', 'log_batches']) AS name) \
     AS tables";
 
+/// The server's time, in milliseconds since 1970.
+const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ pub(super) async fn make(connection: &mut PgConnection, days: &BTreeSet<i64>) ->
 #[derive(Debug)]
 pub(super) struct Partition {
     /// Its name, as SQL takes it.
-    name: String,
+    pub name: String,
     /// Its end, in milliseconds since 1970.
     pub ends_ms: i64,
     /// What it takes, with its indexes.
@@ -88,12 +88,15 @@ pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Partition>,
 }
 
 impl Partition {
-    /// Drops it with all that is in it.
+    /// Drops it with all that is in it. Who writes waits as long as that waits for others: not for long.
     ///
     /// # Errors
     /// When somebody reads it just now, or the database does not.
     pub(super) async fn drop(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        sqlx::query(&format!("DROP TABLE IF EXISTS {}", self.name)).execute(connection).await.map(drop)
+        let mut transaction = connection.begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '200ms'").execute(&mut *transaction).await?;
+        sqlx::query(&format!("DROP TABLE IF EXISTS {}", self.name)).execute(&mut *transaction).await?;
+        transaction.commit().await
     }
 }
 

@@ -123,6 +123,46 @@ async fn old_days_are_dropped_and_those_to_come_are_made() {
 }
 
 #[tokio::test]
+async fn a_gateway_whose_clock_is_wrong_deletes_nothing_and_writes_what_it_has() {
+    let Some(log) = TestStore::in_postgres().await else { return };
+    let (mut database, now) = (log.open().await, SystemTime::now());
+    database.insert_batch(&records(0..10, now), Some(&BatchId::first())).await.expect("written");
+    database.retain(keep(), now + 365 * DAY).await.expect("deleted");
+    assert_eq!(counts(&log).await, [10; 5]);
+    assert_eq!(number(&log, "SELECT COUNT(*) FROM log_batches").await, 1);
+    // Before it was set, a clock may stand at its beginning.
+    database.insert(&records(10..20, SystemTime::UNIX_EPOCH)).await.expect("written");
+    database.insert(&records(20..30, SystemTime::UNIX_EPOCH - DAY)).await.expect("written");
+    database.insert(&records(30..40, now + 365 * DAY)).await.expect("written");
+    assert_eq!(counts(&log).await, [40; 5]);
+    database.retain(keep(), SystemTime::UNIX_EPOCH).await.expect("deleted");
+    assert_eq!(
+        number(&log, "SELECT COUNT(*) FROM requests").await,
+        20,
+        "what is old by the server's clock is not kept"
+    );
+}
+
+#[tokio::test]
+async fn a_day_that_somebody_reads_keeps_nothing_else_from_being_deleted() {
+    let Some(log) = TestStore::in_postgres().await else { return };
+    let (mut database, now) = (log.open().await, SystemTime::now());
+    database.insert(&records(0..5, now - 40 * DAY)).await.expect("written");
+    let mut reading = connection(&log).await;
+    let mut dump = reading.begin().await.expect("a transaction");
+    sqlx::query("SELECT COUNT(*) FROM requests").fetch_one(&mut *dump).await.expect("a number");
+    let note = "INSERT INTO log_batches (spool, seq, at_ms) VALUES ('old', 0, 0)";
+    sqlx::query(note).execute(&mut connection(&log).await).await.expect("noted");
+    let short = Retention { statistics: 20 * DAY, ..keep() };
+    database.retain(short, now).await.expect("deleted, but for the day");
+    assert_eq!(counts(&log).await, [5, 0, 0, 0, 0]);
+    assert_eq!(number(&log, "SELECT COUNT(*) FROM log_batches").await, 0);
+    dump.rollback().await.expect("over");
+    database.retain(short, now).await.expect("deleted");
+    assert_eq!(counts(&log).await, [0; 5]);
+}
+
+#[tokio::test]
 async fn a_partition_that_another_gateway_dropped_is_made_again() {
     let Some(log) = TestStore::in_postgres().await else { return };
     let (mut one, mut other, now) = (log.open().await, log.open().await, SystemTime::now());
