@@ -24,6 +24,9 @@ const DAYS_AHEAD: i64 = 2;
 const DELETED_AT_ONCE: i64 = 5_000;
 /// Such statements in one go.
 const DELETIONS: usize = 10;
+/// What a row of sums takes, about, and a count of times, with their indexes, in bytes.
+const ROLLUP_BYTES: i64 = 468;
+const LATENCY_BYTES: i64 = 210;
 /// How long it is known which batches were written: no gateway repeats one after so long.
 const BATCHES_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Of several gateways one deletes at a time: it has this lock.
@@ -121,30 +124,36 @@ impl Database {
         }
         for span in SPANS {
             let age = if span < QUARTER { MINUTES_KEPT } else { retention.statistics };
-            for table in ["rollups", "latencies"] {
-                let sql = format!("DELETE FROM {table} WHERE span_s = $1 AND at_s < $2");
-                sqlx::query(&sql).bind(span).bind(before(age) / 1_000).execute(&mut self.connection).await?;
-            }
+            self.delete_sums(span, before(age) / 1_000).await?;
         }
         let batches = sqlx::query("DELETE FROM log_batches WHERE at_ms < $1").bind(before(BATCHES_KEPT));
         batches.execute(&mut self.connection).await?;
-        self.drop_days(oldest, retention.bytes.saturating_add(strays), now).await
+        let most = i64::try_from(retention.bytes.saturating_add(strays)).unwrap_or(i64::MAX);
+        let beside = self.make_room_beside(most / 2, now / 1_000).await?;
+        self.drop_days(oldest, most.saturating_sub(beside), now).await
     }
 
-    /// Drops the days that are older, and then the oldest ones until all of it takes no more than this; today's stays.
-    async fn drop_days(&mut self, oldest: i64, most: u64, now: i64) -> Result<(), sqlx::Error> {
-        let mut excess = self.bytes().await?.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
-        for partition in partitions::all(&mut self.connection).await? {
-            if partition.ends_ms > oldest && (excess <= 0 || partition.ends_ms > now) {
+    /// Drops the days that are older, and then the oldest ones until those that are over take no more than this. What cannot be
+    /// dropped yet, today's rows and those of days to come, does not count: it would cost all the others.
+    async fn drop_days(&mut self, oldest: i64, most: i64, now: i64) -> Result<(), sqlx::Error> {
+        let mut days = partitions::all(&mut self.connection).await?;
+        days.retain(|day| day.ends_ms <= now);
+        let mut excess = days.iter().map(|day| day.bytes).sum::<i64>().saturating_sub(most);
+        for day in days {
+            let is_old = day.ends_ms <= oldest;
+            if !is_old && excess <= 0 {
                 break;
             }
             self.inserter.forget_days();
-            if let Err(error) = partition.drop(&mut self.connection).await {
+            if let Err(error) = day.drop(&mut self.connection).await {
                 // Who reads for long, as pg_dump does, mostly reads all of them: the others would be in vain too.
-                log::warn!("{} of the request log is not deleted yet, it is tried again: {error}", partition.name);
+                log::warn!("{} of the request log is not deleted yet, it is tried again: {error}", day.name);
                 break;
             }
-            excess -= partition.bytes;
+            if !is_old {
+                log::warn!("{} is deleted: the request log takes more than log.keep_size", day.name);
+            }
+            excess -= day.bytes;
         }
         Ok(())
     }
@@ -182,9 +191,76 @@ impl Database {
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
     }
 
-    /// What all tables take, with their indexes.
-    async fn bytes(&mut self) -> Result<i64, sqlx::Error> {
-        sqlx::query(super::BYTES).fetch_one(&mut self.connection).await?.try_get(0)
+    /// What the tables beside the days take, after the older sums went if they took more than this. Room that those left in
+    /// their tables is used again, and never given back: more than this does not count.
+    async fn make_room_beside(&mut self, most: i64, now_s: i64) -> Result<i64, sqlx::Error> {
+        let sql = "SELECT pg_total_relation_size('rollups') + pg_total_relation_size('latencies') AS sums, \
+                   pg_total_relation_size('shapes') + pg_total_relation_size('series') + pg_total_relation_size('log_batches') \
+                   AS others";
+        let row = sqlx::query(sql).fetch_one(&mut self.connection).await?;
+        let (sums, others): (i64, i64) = (row.try_get("sums")?, row.try_get("others")?);
+        if sums > most {
+            self.delete_oldest_sums(most, now_s).await?;
+        }
+        Ok(others + sums.min(most))
+    }
+
+    /// Deletes the older half of the sums of that span which takes most, if all of them take more bytes than this. It is looked
+    /// again the next time.
+    async fn delete_oldest_sums(&mut self, most: i64, now_s: i64) -> Result<(), sqlx::Error> {
+        let sql = "SELECT span_s, CAST(SUM(bytes) AS BIGINT) AS bytes FROM (\
+                       SELECT span_s, COUNT(*) * $1 AS bytes FROM rollups GROUP BY span_s \
+                       UNION ALL SELECT span_s, COUNT(*) * $2 FROM latencies GROUP BY span_s) AS sums \
+                   GROUP BY span_s ORDER BY bytes DESC, span_s";
+        let query = sqlx::query(sql).bind(ROLLUP_BYTES).bind(LATENCY_BYTES);
+        let mut spans = Vec::new();
+        for row in query.fetch_all(&mut self.connection).await? {
+            spans.push((row.try_get::<i64, _>("span_s")?, row.try_get::<i64, _>("bytes")?));
+        }
+        if spans.iter().map(|(_, bytes)| bytes).sum::<i64>() <= most {
+            return Ok(());
+        }
+        for (span, _) in spans {
+            let range = sqlx::query("SELECT MIN(at_s), MAX(at_s) FROM rollups WHERE span_s = $1").bind(span);
+            let range = range.fetch_one(&mut self.connection).await?;
+            let (Some(first), Some(last)) = (range.try_get::<Option<i64>, _>(0)?, range.try_get::<Option<i64>, _>(1)?)
+            else {
+                continue;
+            };
+            // A gateway's clock may be far ahead.
+            let last = last.min(now_s);
+            // Where the half is none, as of one day, the next span has to give some.
+            if self.delete_sums(span, last - (last - first) / 2).await? > 0 {
+                log::warn!(
+                    "sums over {span} s of the request log are deleted: they take more than half of log.keep_size"
+                );
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes sums and counts of a span, or many of them; how many.
+    async fn delete_sums(&mut self, span: i64, before: i64) -> Result<u64, sqlx::Error> {
+        let rollups = "DELETE FROM rollups WHERE ctid = ANY (ARRAY(\
+                           SELECT ctid FROM rollups WHERE span_s = $1 AND at_s < $2 LIMIT $3))";
+        // Series by series, so that the index leads to the old ones.
+        let latencies = "DELETE FROM latencies WHERE ctid = ANY (ARRAY(\
+                             SELECT old.ctid FROM (SELECT 0 AS id UNION ALL SELECT id FROM series) AS kinds \
+                             CROSS JOIN LATERAL (SELECT ctid FROM latencies WHERE span_s = $1 AND series = kinds.id \
+                                                 AND at_s < $2 LIMIT $3) AS old LIMIT $3))";
+        let mut deleted = 0;
+        for sql in [rollups, latencies] {
+            for _ in 0..DELETIONS {
+                let delete = sqlx::query(sql).bind(span).bind(before).bind(DELETED_AT_ONCE);
+                let count = delete.execute(&mut self.connection).await?.rows_affected();
+                deleted += count;
+                if count < DELETED_AT_ONCE as u64 {
+                    break;
+                }
+            }
+        }
+        Ok(deleted)
     }
 
     /// What all of it goes through.

@@ -163,6 +163,56 @@ async fn a_day_that_somebody_reads_keeps_nothing_else_from_being_deleted() {
 }
 
 #[tokio::test]
+async fn sums_take_no_more_than_half_of_the_room_and_cost_no_day() {
+    let Some(log) = TestStore::in_postgres().await else { return };
+    let (mut database, now) = (log.open().await, SystemTime::now());
+    database.insert(&(0..3).map(|id| record(id, now - DAY * id as u32)).collect::<Vec<_>>()).await.expect("written");
+    let now_s = millis(now) / 1_000;
+    for (table, varied) in [("rollups", "model"), ("latencies", "bucket")] {
+        let many = format!(
+            "INSERT INTO {table} SELECT made.* FROM {table} AS one CROSS JOIN generate_series(1000, 20999) AS number \
+             CROSS JOIN LATERAL jsonb_populate_record(one, jsonb_build_object('span_s', 60, 'at_s', \
+             {now_s} - number % 1000 * 60, '{varied}', number)) AS made WHERE one.ctid = (SELECT MIN(ctid) FROM {table})"
+        );
+        sqlx::query(&many).execute(&mut connection(&log).await).await.expect("many");
+    }
+    let of = |table: &'static str| format!("SELECT COUNT(*) FROM {table}");
+    let (rollups, latencies) = (number(&log, &of("rollups")).await, number(&log, &of("latencies")).await);
+    database.retain(keep(), now).await.expect("deleted");
+    assert_eq!(number(&log, &of("rollups")).await, rollups, "they are not too old");
+    assert_eq!(number(&log, &of("latencies")).await, latencies);
+    // Half of those that take most go at a time.
+    for _ in 0..6 {
+        database.retain(Retention { bytes: 8 << 20, ..keep() }, now).await.expect("deleted");
+    }
+    let left = number(&log, &of("rollups")).await * 468 + number(&log, &of("latencies")).await * 210;
+    assert!(left <= 4 << 20 && left > 1 << 20, "{left}");
+    // Their tables stay as large as they were, and still no day goes.
+    assert_eq!(number(&log, &of("requests")).await, 3);
+    assert!(number(&log, "SELECT COUNT(*) FROM rollups WHERE span_s = 86400").await >= 3, "the coarse ones stay");
+}
+
+#[tokio::test]
+async fn old_sums_are_deleted_in_portions_until_none_is_left() {
+    let Some(log) = TestStore::in_postgres().await else { return };
+    let (mut database, now) = (log.open().await, SystemTime::now());
+    database.insert(&records(0..5, now)).await.expect("written");
+    for (table, varied) in [("rollups", "model"), ("latencies", "bucket")] {
+        let many = format!(
+            "INSERT INTO {table} SELECT made.* FROM {table} AS one CROSS JOIN generate_series(1000, 6999) AS number \
+             CROSS JOIN LATERAL jsonb_populate_record(one, jsonb_build_object('span_s', 60, 'at_s', 60, '{varied}', number)) \
+             AS made WHERE one.ctid = (SELECT MIN(ctid) FROM {table})"
+        );
+        sqlx::query(&many).execute(&mut connection(&log).await).await.expect("many");
+    }
+    database.retain(keep(), now).await.expect("deleted");
+    assert_eq!(counts(&log).await, [5; 5]);
+    for table in ["rollups", "latencies"] {
+        assert_eq!(number(&log, &format!("SELECT COUNT(*) FROM {table} WHERE at_s = 60")).await, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_partition_that_another_gateway_dropped_is_made_again() {
     let Some(log) = TestStore::in_postgres().await else { return };
     let (mut one, mut other, now) = (log.open().await, log.open().await, SystemTime::now());
