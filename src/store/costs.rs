@@ -5,6 +5,7 @@ use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{NanoUsd, Prices};
 use gateway_core::usage::summary::{Details, Tokens};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The prices in force.
@@ -64,6 +65,15 @@ pub(crate) struct Span {
     pub to_ms: i64,
 }
 
+/// Rows that are asked for.
+#[derive(Debug)]
+pub(super) struct Wanted<'r> {
+    /// The numbers of the first and the last.
+    pub rows: RangeInclusive<i64>,
+    /// Those among them that are not.
+    pub but: &'r BTreeSet<i64>,
+}
+
 /// Most upstreams that are told by name of those that are not there any more.
 const MOST_NAMED: usize = 20;
 
@@ -72,6 +82,8 @@ const MOST_NAMED: usize = 20;
 pub(super) struct Batch {
     /// The number of the last row; `None` if there were none.
     pub last: Option<i64>,
+    /// The numbers of all of them.
+    pub rows: BTreeSet<i64>,
     /// Rows whose usage is known.
     pub seen: u64,
     /// Those whose cost changed.

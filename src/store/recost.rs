@@ -2,7 +2,7 @@
 //! thread of its own. Each batch changes its rows and their sums together, so a run can end anywhere.
 
 use super::Database;
-use super::costs::{Batch, Span, Tariff};
+use super::costs::{Batch, Span, Tariff, Wanted};
 use super::sqlite::WriteError;
 use crate::config::log_store::LogStore;
 use serde::Serialize;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(30);
 /// What waits for the disk when a run begins is written by then (`writer.rs`): a last look finds it.
 const LAST_LOOK: Duration = Duration::from_secs(2);
+/// It begins so many numbers before the end: rows that another gateway was writing have theirs already when they are not yet seen.
+const LOOK_BACK: i64 = 10_000;
 /// Attempts at a batch, and the pause between: another process may hold the file for a while.
 const ATTEMPTS: u32 = 5;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -70,7 +72,7 @@ impl Progress {
     }
 
     fn note(&mut self, covered: &Batch, percent: u8) {
-        let Batch { last: _, seen, changed, unpriced, left, left_upstreams, time } = covered;
+        let Batch { last: _, rows: _, seen, changed, unpriced, left, left_upstreams, time } = covered;
         (self.rows, self.changed, self.unpriced, self.left) = (*seen, *changed, *unpriced, *left);
         self.left_upstreams.clone_from(left_upstreams);
         (self.oldest_ms, self.newest_ms) = time.unzip();
@@ -193,6 +195,8 @@ impl Recosts {
         let Some((first, mut last)) = database.rows_within(span).await? else { return Ok(State::Done) };
         let mut covered = Batch::default();
         let (mut next, mut has_waited) = (first, false);
+        // The numbers of those that were covered of the last ones.
+        let mut done = BTreeSet::new();
         loop {
             if self.watch.is_ending() || self.with(|last| last.is_to_stop) {
                 return Ok(State::Stopped);
@@ -204,15 +208,18 @@ impl Recosts {
                 }
                 has_waited = true;
                 tokio::time::sleep(LAST_LOOK).await;
+                next = last.saturating_sub(LOOK_BACK) + 1;
                 last = database.rows_within(span).await?.map_or(last, |(_, newest)| newest);
                 continue;
             }
             let began = Instant::now();
             let batch = again(async || {
                 follow(database, &self.store).await?;
-                Ok(database.recost(next..=last, span, tariff).await?)
+                Ok(database.recost(&Wanted { rows: next..=last, but: &done }, span, tariff).await?)
             });
-            let batch = batch.await?;
+            let mut batch = batch.await?;
+            done.append(&mut batch.rows);
+            done = done.split_off(&(last.saturating_sub(LOOK_BACK) + 1));
             let has_changed = batch.changed > 0;
             next = batch.last.unwrap_or(last) + 1;
             covered.add(batch);

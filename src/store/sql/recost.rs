@@ -3,7 +3,7 @@
 use super::listing::WHOLE_ROWS;
 use super::text::{Row, Text};
 use crate::store::columns::number;
-use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
+use crate::store::costs::{Batch, Costs, Span, Tariff, Used, Wanted};
 use crate::store::database::Database;
 use crate::store::pool::{On, Transaction};
 use crate::store::rollup::{COLUMNS, Key, QUARTER, SPANS, floor};
@@ -14,7 +14,6 @@ use gateway_core::usage::pricing::NanoUsd;
 use gateway_core::usage::summary::{Details, Tokens};
 use once_cell::sync::Lazy;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
 /// Rows that are looked at in one go: about ten milliseconds for which others wait.
 const ROWS: i64 = 500;
@@ -82,18 +81,18 @@ impl Database {
     /// When the file cannot be read or written; it is as it was, then.
     pub(in crate::store) async fn recost(
         &mut self,
-        rows: RangeInclusive<i64>,
+        wanted: &Wanted<'_>,
         span: Span,
         tariff: &Tariff,
     ) -> Result<Batch, sqlx::Error> {
         // Where nothing changes, nobody has to wait.
-        let seen = anew(self.on(), &rows, span, tariff).await?;
+        let seen = anew(self.on(), wanted, span, tariff).await?;
         if seen.costs.is_empty() {
             return Ok(seen.batch);
         }
         let mut transaction = self.begin_alone().await?;
         // Once more: in the meantime another process may have done the same.
-        let anew = anew(&mut transaction, &rows, span, tariff).await?;
+        let anew = anew(&mut transaction, wanted, span, tariff).await?;
         write_costs(&mut transaction, &anew.costs).await?;
         add_to_sums(&mut transaction, &anew).await?;
         transaction.commit().await?;
@@ -102,18 +101,18 @@ impl Database {
 }
 
 /// Reads the next rows, and makes their costs.
-async fn anew(
-    on: impl Into<On<'_>>,
-    rows: &RangeInclusive<i64>,
-    span: Span,
-    tariff: &Tariff,
-) -> Result<Anew, sqlx::Error> {
+async fn anew(on: impl Into<On<'_>>, wanted: &Wanted<'_>, span: Span, tariff: &Tariff) -> Result<Anew, sqlx::Error> {
     let mut sql = Text::new(WHOLE_ROWS.as_str());
-    sql.push(" WHERE seq BETWEEN ").push_bind(*rows.start()).push(" AND ").push_bind(*rows.end());
+    sql.push(" WHERE seq BETWEEN ").push_bind(*wanted.rows.start()).push(" AND ").push_bind(*wanted.rows.end());
     let found = sql.push(" ORDER BY seq LIMIT ").push_bind(ROWS).fetch_all(on).await?;
     let mut anew = Anew::default();
     for row in &found {
-        anew.batch.last = Some(row.try_get("seq")?);
+        let seq = row.try_get("seq")?;
+        anew.batch.last = Some(seq);
+        if wanted.but.contains(&seq) {
+            continue;
+        }
+        anew.batch.rows.insert(seq);
         let Some(old) = read(row, span)? else { continue };
         anew.batch.see(old.started_ms);
         let (cost, waste) = match tariff.cost(&old.used(&old.tokens)) {

@@ -1,12 +1,14 @@
 use super::*;
 use crate::store::costs::Tariff;
 use crate::store::test_store::TestStore;
+use crate::store::{Progress, Recosts, State, Watch};
 use gateway_core::record::{ClientNames, Labels, Outcome, RequestRecord};
 use gateway_core::rules::glob::Glob;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{Offer, Price, Prices};
 use gateway_core::usage::summary::Summary;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -123,12 +125,18 @@ fn sums_of(records: &[Arc<RequestRecord>], costs: &HashMap<String, Option<i64>>)
     sums
 }
 
+static NONE: BTreeSet<i64> = BTreeSet::new();
+
+fn all_of(rows: RangeInclusive<i64>) -> Wanted<'static> {
+    Wanted { rows, but: &NONE }
+}
+
 /// Makes all costs anew, and looks after each batch.
 async fn run(database: &mut Database, span: Span, tariff: &Tariff, mut look: impl AsyncFnMut(&mut Database)) -> Batch {
     let mut covered = Batch { last: Some(0), ..Batch::default() };
     loop {
         let next = covered.last.expect("a row") + 1;
-        let batch = database.recost(next..=i64::MAX, span, tariff).await.expect("made anew");
+        let batch = database.recost(&all_of(next..=i64::MAX), span, tariff).await.expect("made anew");
         let is_end = batch.last.is_none();
         covered.add(batch);
         look(database).await;
@@ -202,9 +210,9 @@ async fn rows_of_an_upstream_that_is_not_there_any_more_keep_their_costs_and_are
 async fn no_row_behind_the_last_one_that_is_asked_for_is_looked_at() {
     let store = TestStore::new().await;
     let (mut database, _) = log(&store, 100, &Tariff::default(), &CLASSES).await;
-    let batch = database.recost(1..=40, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
+    let batch = database.recost(&all_of(1..=40), ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
     assert_eq!(batch.last, Some(40));
-    let batch = database.recost(101..=200, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
+    let batch = database.recost(&all_of(101..=200), ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
     assert_eq!(batch, Batch::default());
 }
 
@@ -259,4 +267,59 @@ async fn rows_of_earlier_versions_and_sums_that_are_gone_are_no_obstacle() {
         .try_get::<i64, _>(0)
         .expect("a count");
     assert_eq!((minutes, records.len()), (0, 900), "none is made anew");
+}
+
+/// Prices that stay.
+struct Fixed(Tariff);
+
+impl Watch for Fixed {
+    fn tariff(&self) -> Tariff {
+        self.0.clone()
+    }
+
+    fn is_ending(&self) -> bool {
+        false
+    }
+}
+
+async fn wait_for(recosts: &Recosts, is_there: impl Fn(&Progress) -> bool) -> Progress {
+    let looking = async {
+        loop {
+            match recosts.progress().filter(|progress| is_there(progress)) {
+                Some(progress) => return progress,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("it gets there")
+}
+
+#[tokio::test]
+async fn rows_that_another_gateway_was_writing_are_found_by_the_last_look_and_the_others_count_once() {
+    let Some(store) = TestStore::in_postgres().await else { return };
+    let (mut database, records) = log(&store, 600, &Tariff::default(), &CLASSES).await;
+    let mut other = store.open().await;
+    for sql in [
+        "CREATE TABLE held AS SELECT * FROM requests WHERE seq < 20 OR seq BETWEEN 300 AND 349",
+        "DELETE FROM requests WHERE seq IN (SELECT seq FROM held)",
+        "BEGIN",
+        "INSERT INTO requests SELECT * FROM held",
+    ] {
+        Text::new(sql).execute(other.on()).await.expect("done");
+    }
+    let used = "SELECT COUNT(*) FROM requests WHERE input_tokens IS NOT NULL";
+    let count = async |database: &mut Database| {
+        let count: i64 = read(database, used).await[0].try_get(0).expect("a count");
+        u64::try_from(count).expect("a count")
+    };
+    let (seen, all) = (count(&mut database).await, count(&mut other).await);
+    assert!(seen < all, "{seen} of {all}");
+    let recosts = Recosts::new(&store.store, Arc::new(Fixed(tariff(&[("*", 1)], &[]))));
+    recosts.begin(0, None).expect("begun");
+    wait_for(&recosts, |progress| progress.rows == seen).await;
+    Text::new("COMMIT").execute(other.on()).await.expect("written");
+    let progress = wait_for(&recosts, |progress| progress.state != State::Running).await;
+    assert_eq!((progress.state, progress.rows, progress.changed), (State::Done, all, all), "{progress:?}");
+    let costs = costs(&mut database).await;
+    assert_eq!(sums(&mut database).await, sums_of(&records, &costs));
 }
