@@ -10,7 +10,8 @@ pub(super) const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 pub struct Retention {
     /// Rows that are older go.
     pub age: Duration,
-    /// Bytes of the file, but for those of strays; beyond them the oldest rows go.
+    /// Bytes of the file, but for those of strays; beyond them the oldest rows go. In PostgreSQL what rows of today take comes
+    /// on top: a day goes as a whole, once it is over.
     pub bytes: u64,
     /// Bytes of strays, about; beyond them the oldest of them go, and no others.
     pub stray_bytes: u64,
