@@ -23,6 +23,12 @@ const SESSION: &str = "SET lock_timeout = '2s'; SET jit = off; SET client_min_me
 /// What those that read ask for beside it: nobody waits that long for a page.
 const READING: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'";
 
+/// What the one that writes asks for beside it. A gateway whose machine is gone tells nobody, and its session would hold the rows
+/// of its batch until TCP gives up, hours later: the server ends it before. `tcp_user_timeout` is for what it has sent already.
+const WRITING: &str = "SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = '30s'; \
+                       SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
+                       SET tcp_user_timeout = '30s'";
+
 /// Connections that read, opened when something is read.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Connections {
@@ -105,6 +111,7 @@ pub(super) async fn connect(url: &PostgresUrl) -> Result<PgConnection, sqlx::Err
     within(CONNECTING, "it does not answer", async {
         let mut connection = options.connect().await?;
         connection.execute(SESSION).await?;
+        connection.execute(WRITING).await?;
         Ok(connection)
     })
     .await
@@ -130,4 +137,29 @@ fn options(url: &PostgresUrl) -> Result<PgConnectOptions, sqlx::Error> {
         sqlx::Error::Configuration(why.into())
     })?;
     Ok(options.application_name("anyrouter-gateway").disable_statement_logging())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::log_store::LogStore;
+    use crate::store::test_store::TestStore;
+
+    fn url(log: &TestStore) -> &PostgresUrl {
+        match &log.store {
+            LogStore::Postgres(url) => url,
+            LogStore::File(path) => panic!("{} is no server", path.display()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_went_away_within_a_batch_stands_in_nobodys_way_for_long() {
+        let Some(log) = TestStore::in_postgres().await else { return };
+        let mut writing = connect(url(&log)).await.expect("a connection");
+        // Those of TCP are taken at a socket, and tell 0 there.
+        for (name, value) in [("idle_in_transaction_session_timeout", "15s"), ("statement_timeout", "30s")] {
+            let row = sqlx::query(&format!("SHOW {name}")).fetch_one(&mut writing).await.expect("a row");
+            assert_eq!(row.get::<String, _>(0), value, "{name}");
+        }
+    }
 }
