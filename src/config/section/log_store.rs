@@ -5,6 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
 
+/// The parameters of a URL that sqlx knows (sqlx-postgres, `options/parse.rs`).
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// Where the request log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogStore {
@@ -19,13 +41,27 @@ pub enum LogStore {
 pub struct PostgresUrl {
     url: String,
     shown: String,
+    /// In the place of the URL's, as it is written.
+    password: Option<String>,
+}
+
+/// Why a text is not the URL of a PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAUrl {
+    /// It is no such URL, or names no database.
+    Database,
+    /// It has a parameter that nobody would keep.
+    Parameter {
+        /// Its name, unless it may be part of a password.
+        name: String,
+    },
 }
 
 impl LogStore {
     /// A URL, or else a path; `None` for what is neither.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once("://") {
-            Some(_) => Some(Self::Postgres(Arc::new(PostgresUrl::parse(text)?))),
+            Some(_) => Some(Self::Postgres(Arc::new(PostgresUrl::parse(text).ok()?))),
             None => Some(Self::File(text.into())),
         }
     }
@@ -72,41 +108,53 @@ impl From<&Self> for LogStore {
 }
 
 impl PostgresUrl {
-    /// What `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...` says; `None` if it is no such URL, or names no database.
-    pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))?;
+    /// What `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...` says.
+    ///
+    /// # Errors
+    /// When it is no such URL, names no database, or has a parameter that is not known.
+    pub fn parse(text: &str) -> Result<Self, NotAUrl> {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+        let url = url.ok_or(NotAUrl::Database)?;
         if url.path().trim_start_matches('/').is_empty() || url.fragment().is_some() {
-            return None;
+            return Err(NotAUrl::Database);
+        }
+        if let Some((name, value)) = url.query_pairs().find(|(name, _)| !is_known(name)) {
+            let name = if is_name(&name) && !value.is_empty() { &*name } else { "***" };
+            return Err(NotAUrl::Parameter { name: name.to_owned() });
         }
         let mut shown = url.clone();
         // Neither fails for a URL with a host, and one without has no password.
         let _ = shown.set_password(None);
         // All else that may be said there is not needed to know which database it is.
         shown.set_query(None);
-        Some(Self { url: url.into(), shown: shown.into() })
+        Ok(Self { url: url.into(), shown: shown.into(), password: None })
     }
 
     /// The same with this password.
     #[must_use]
     pub fn with_password(&self, password: &str) -> Self {
-        let url = Url::parse(&self.url).ok().and_then(|mut url| {
-            url.set_password(Some(password)).ok()?;
-            Some(url.into())
-        });
-        Self { url: url.unwrap_or_else(|| self.url.clone()), shown: self.shown.clone() }
+        Self { password: Some(password.to_owned()), ..self.clone() }
     }
 
-    /// All of it, with the password: for the connection, and nothing else.
+    /// All of the URL, with the password that may be in it: for the connection, and nothing else.
     pub fn expose(&self) -> &str {
         &self.url
     }
 
-    /// The password, if it is there.
-    pub fn password(&self) -> Option<String> {
-        let url = Url::parse(&self.url).ok()?;
-        let password = url.password()?;
-        Some(percent_encoding::percent_decode_str(password).decode_utf8_lossy().into_owned())
+    /// The password in the place of the URL's: for the connection, and nothing else.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
     }
+}
+
+/// Whether sqlx does what a parameter of this name says. Another one it logs with its value, which may be a secret.
+fn is_known(name: &str) -> bool {
+    PARAMETERS.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
+}
+
+/// Whether this looks like the name of a parameter. Where a `&` of a password is not encoded, the rest of it is none.
+fn is_name(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte))
 }
 
 impl Debug for PostgresUrl {
@@ -125,17 +173,31 @@ mod tests {
             PostgresUrl::parse("postgres://me:p%40ss@db.example:5433/log?sslmode=require&password=x").expect("a URL");
         assert_eq!(format!("{url:?}"), "postgres://me@db.example:5433/log");
         assert_eq!(LogStore::Postgres(Arc::new(url.clone())).to_string(), "postgres://me@db.example:5433/log");
-        assert_eq!(url.password().as_deref(), Some("p@ss"));
-        let other = url.with_password("a/b:c");
-        assert_eq!((other.password().as_deref(), &*other.shown), (Some("a/b:c"), "postgres://me@db.example:5433/log"));
+        let other = url.with_password("a/b:%41");
+        assert_eq!((other.password(), &*format!("{other:?}")), (Some("a/b:%41"), "postgres://me@db.example:5433/log"));
         assert!(other.expose().contains("sslmode=require"));
     }
 
     #[test]
     fn what_is_no_database_is_refused() {
         for text in ["", "data/gateway.db", "mysql://a/b", "postgres://host", "postgres://host/", "postgres://h/d#f"] {
-            assert_eq!(PostgresUrl::parse(text), None, "{text}");
+            assert_eq!(PostgresUrl::parse(text), Err(NotAUrl::Database), "{text}");
         }
-        assert!(PostgresUrl::parse("postgresql:///log?host=/run/postgresql").is_some());
+        assert!(PostgresUrl::parse("postgresql:///log?host=/run/postgresql&options[jit]=on").is_ok());
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_would_keep_is_refused_by_its_name_alone() {
+        for (text, name) in [
+            ("sslmode=require&sslpassword=secret", "sslpassword"),
+            ("channel_binding=require", "channel_binding"),
+            ("options[jit=on", "***"),
+            // The rest of a password.
+            ("password=one&two", "***"),
+            ("password=one&Two3=", "***"),
+        ] {
+            let refused = Err(NotAUrl::Parameter { name: name.to_owned() });
+            assert_eq!(PostgresUrl::parse(&format!("postgres://h/d?{text}")), refused, "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The request log: what it keeps, and for how long.
 
-use super::log_store::{LogStore, PostgresUrl};
+use super::log_store::{LogStore, NotAUrl, PostgresUrl};
 use crate::config::source::message::Message;
 use crate::config::source::problem::Source;
 use crate::config::source::setting::{Panel, Setting, settings};
@@ -200,7 +200,10 @@ fn store_of(reader: &mut Reader<'_>) -> Option<LogStore> {
 fn store(text: &str) -> Result<Option<PostgresUrl>, Message> {
     match text {
         "" => Ok(None),
-        text => PostgresUrl::parse(text).map(Some).ok_or(Message::NotAPostgresUrl),
+        text => PostgresUrl::parse(text).map(Some).map_err(|why| match why {
+            NotAUrl::Database => Message::NotAPostgresUrl,
+            NotAUrl::Parameter { name } => Message::UrlParameterUnknown { name },
+        }),
     }
 }
 

@@ -14,6 +14,9 @@ messages! {
     NotAPostgresUrl = "not_a_postgres_url",
         "this is not the URL of a PostgreSQL database: postgres://USER@HOST:PORT/DATABASE",
         "这不是 PostgreSQL 数据库的 URL：postgres://USER@HOST:PORT/DATABASE";
+    UrlParameterUnknown { name: String } = "url_parameter_unknown",
+        "the URL has a parameter that nobody would keep (\"{name}\"): remove it, and write special characters of a value percent-encoded",
+        "URL 中的参数“{name}”不受支持，不会生效：请删除它；值中的特殊字符要做百分号编码";
     NotAPort { text: String } = "not_a_port",
         "\"{text}\" is not a port from 1 to 65535", "“{text}”不是 1 到 65535 之间的端口";
     NotABoolean { text: String } = "not_a_boolean",

@@ -136,6 +136,10 @@ fn options(url: &PostgresUrl) -> Result<PgConnectOptions, sqlx::Error> {
             "the URL of the database cannot be read: postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full";
         sqlx::Error::Configuration(why.into())
     })?;
+    let options = match url.password() {
+        Some(password) => options.password(password),
+        None => options,
+    };
     Ok(options.application_name("anyrouter-gateway").disable_statement_logging())
 }
 
@@ -144,6 +148,7 @@ mod tests {
     use super::*;
     use crate::config::log_store::LogStore;
     use crate::store::test_store::TestStore;
+    use sqlx::Connection as _;
 
     fn url(log: &TestStore) -> &PostgresUrl {
         match &log.store {
@@ -161,5 +166,23 @@ mod tests {
             let row = sqlx::query(&format!("SHOW {name}")).fetch_one(&mut writing).await.expect("a row");
             assert_eq!(row.get::<String, _>(0), value, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_beside_the_url_is_the_one_as_it_is_written() {
+        let Some(log) = TestStore::in_postgres().await else { return };
+        let mut owner = connect(url(&log)).await.expect("a connection");
+        let (role, password) = (format!("role_{:x}", fastrand::u64(..)), "a%41b/@:?#%");
+        owner.execute(&*format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'")).await.expect("a role");
+        let exposed = url(&log).expose();
+        let (_, place) = exposed.split_once('@').expect("a user");
+        let (_, of_socket) = place.split_once('/').expect("a database");
+        for without in [format!("postgres://{role}@{place}"), format!("postgresql:///{of_socket}&user={role}")] {
+            let url = PostgresUrl::parse(&without).expect("a URL");
+            assert!(connect(&url.with_password("aAb")).await.is_err(), "{without}: another");
+            let connected = connect(&url.with_password(password)).await;
+            connected.expect("its password").close().await.expect("closed");
+        }
+        owner.execute(&*format!("DROP ROLE {role}")).await.expect("dropped");
     }
 }
