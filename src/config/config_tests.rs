@@ -483,3 +483,19 @@ fn an_upstream_whose_keys_are_all_off_is_told() {
     assert!(off.iter().any(|told| told.contains("every key of the upstream \"a\" is switched off")), "{off:#?}");
     assert!(!on.iter().any(|told| told.contains("switched off")), "{on:#?}");
 }
+
+#[test]
+fn the_file_of_the_log_is_told_to_be_unused_only_by_who_named_one() {
+    let store = ("GATEWAY_STORE", "postgres://me@db.example/log");
+    let told = |env: &[(&str, &str)]| -> Vec<String> {
+        let warnings = load_yaml(BUILT_IN, env).expect("valid").warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told(&[store]), <[String; 0]>::default(), "what is shipped has the default written out");
+    assert_eq!(told(&[store, ("GATEWAY_DB", "off")]), <[String; 0]>::default());
+    let named = told(&[store, ("GATEWAY_DB", "log.db")]);
+    assert!(
+        named.len() == 1 && named[0].starts_with("environment GATEWAY_DB: gateway.database: GATEWAY_STORE"),
+        "{named:#?}"
+    );
+}

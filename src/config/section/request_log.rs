@@ -179,7 +179,11 @@ fn store_of(reader: &mut Reader<'_>) -> Option<LogStore> {
     let password = reader.get_if_set(&STORE_PASSWORD).unwrap_or_default();
     let path = reader.get_if_set(&STORE_PASSWORD_FILE).unwrap_or_default();
     let Some(url) = url else { return file.map(LogStore::File) };
-    if let Some(at) = reader.source_of(&DATABASE) {
+    // The configuration that is shipped has the default written out, and `off` loses nothing.
+    if file.is_some()
+        && file != DATABASE.default_value()
+        && let Some(at) = reader.source_of(&DATABASE)
+    {
         reader.warning(at, DATABASE.about.key, Message::StoreInItsPlace);
     }
     let password = match path.as_str() {
