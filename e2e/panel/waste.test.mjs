@@ -275,7 +275,7 @@ describe('what the prompt cache lost', { skip: !IS_BUILT }, () => {
 
   test('scrolls to what a session lost from its figures, again and again', () =>
     visiting({ width: 390 }, async (visit, page) => {
-      const { session } = truth[0];
+      const { session } = truth.find(({ usd }) => usd !== null);
       await visit.open(`/sessions/${session}`);
       const isInView = () => page.waitForFunction(() => {
         const { top } = document.querySelector('#waste').getBoundingClientRect();
