@@ -11,12 +11,12 @@ describe('groups of settings', () => {
 
   it('hold settings that belong together', () => {
     const groups = Object.fromEntries([
-      'gateway.upstreams', 'gateway.upstreams[0].base_url', 'gateway.rules', 'gateway.system_prompt.replacement', 'gateway.tls.cert', 'gateway.state_dir', 'gateway.health.probe.path', 'gateway.novel',
+      'gateway.upstreams', 'gateway.upstreams[0].base_url', 'gateway.rules', 'gateway.system_prompt.replacement', 'gateway.tls.cert', 'gateway.state_dir', 'gateway.health.probe.path', 'gateway.store.url', 'gateway.novel',
       'gateway.novel.part',
     ].map((key) => [key, groupOf(key)]));
     expect(groups).toEqual({
       'gateway.upstreams': 'upstreams', 'gateway.upstreams[0].base_url': 'upstreams', 'gateway.rules': 'system_prompt', 'gateway.system_prompt.replacement': 'system_prompt',
-      'gateway.tls.cert': 'addresses', 'gateway.state_dir': 'internals', 'gateway.health.probe.path': 'health', 'gateway.novel': 'internals', 'gateway.novel.part': 'novel',
+      'gateway.tls.cert': 'addresses', 'gateway.state_dir': 'internals', 'gateway.health.probe.path': 'health', 'gateway.store.url': 'log', 'gateway.novel': 'internals', 'gateway.novel.part': 'novel',
     });
   });
 });

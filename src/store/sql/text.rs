@@ -78,8 +78,9 @@ impl Text {
     /// Goes on with a value.
     pub(super) fn push_bind(&mut self, value: impl Into<Bound>) -> &mut Self {
         self.bound.push(value.into());
-        // Numbered, as all databases know them.
-        self.push(format_args!("${}", self.bound.len()))
+        // To SQLite a number is a name, and each name of thousands is looked up in the list of all.
+        let number = self.bound.len();
+        self.push_each("?", format_args!("${number}"))
     }
 
     /// Goes on with values, with commas between.
@@ -218,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_bound_by_number_and_never_written_into_the_text() {
+    fn values_are_bound_in_their_order_and_never_written_into_the_text() {
         let mut sql = Text::new("SELECT 1 WHERE a = ");
         sql.push_bind("x'; DROP TABLE requests").push(" AND b IN (").push_values([1, 2]).push(") AND ");
         sql.push_contains("c", "50%");
-        assert_eq!(sql.sqlite, "SELECT 1 WHERE a = $1 AND b IN ($2, $3) AND c LIKE $4 ESCAPE '\\'");
+        assert_eq!(sql.sqlite, "SELECT 1 WHERE a = ? AND b IN (?, ?) AND c LIKE ? ESCAPE '\\'");
         assert_eq!(sql.postgres, "SELECT 1 WHERE a = $1 AND b IN ($2, $3) AND c ILIKE $4 ESCAPE '\\'");
         assert_eq!(sql.bound.len(), 4);
     }

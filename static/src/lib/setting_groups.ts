@@ -9,7 +9,7 @@ const GROUP_OF: Record<string, (typeof SETTING_GROUPS)[number] | undefined> = {
   routes: 'upstreams', models: 'upstreams',
   rules: 'system_prompt',
   headers_file: 'headers', preserve_host: 'headers', forwarded_for: 'headers', via: 'headers', hint_headers: 'headers', trusted_proxies: 'addresses',
-  database: 'log', debug: 'log',
+  database: 'log', store: 'log', debug: 'log',
   prices: 'metrics', prices_file: 'metrics', key_names: 'dashboard', team: 'dashboard',
   listen: 'addresses', admin_listen: 'addresses', tls: 'addresses',
   state_dir: 'internals', runtime_dir: 'internals', watch: 'internals',
