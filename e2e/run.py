@@ -225,6 +225,7 @@ def main() -> int:
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
             pytest("Claude Code and refusals of a team", env, folder / "refusals.xml", "python/test_team_refusals.py"),
             pytest("limits and secrets of a team under load", env, folder / "load.xml", "python/test_team_load.py"),
+            pytest("a month of a team", env, folder / "month.xml", "python/test_month.py"),
             pytest("conversations of Claude Code", env, folder / "conversations.xml", "python/test_conversations.py"),
             pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
             pytest("README's terminal", env, folder / "cast.xml", "python/test_cast.py"),

@@ -52,7 +52,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
     let (log, reader, writer) = request_log(&loaded.startup);
     if let Some(writer) = writer.as_ref().filter(|_| upgrade) {
-        writer.check().map_err(|error| anyhow::Error::msg(both!("the request log: {error}", "请求日志：{error}")))?;
+        let key = loaded.startup.log.store.as_ref().map(|store| store.key()).unwrap_or_default();
+        writer.check().map_err(|error| anyhow::Error::msg(both!("{key}: {error}", "{key}（请求日志）：{error}")))?;
     }
     let ledger = Ledger::new(Counts::register(prometheus::default_registry()).context("registering the metrics")?);
     let metrics = Metrics::register().context("registering the metrics")?;

@@ -66,6 +66,14 @@ impl LogStore {
         }
     }
 
+    /// The setting that says so.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "gateway.database",
+            Self::Postgres(_) => "gateway.store.url",
+        }
+    }
+
     /// The file, if it is one.
     pub fn file(&self) -> Option<&Path> {
         match self {
