@@ -85,11 +85,7 @@ panel-speed: ## how much of the browser's time the panel takes: a load on a slow
 	@scripts/panel.sh
 	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node speed.mjs
 
-panel-month: ## a month of a team of twenty, DAYS (30), SEED (1): statistics and limits as in its trace, nothing grows (30 min)
-	@scripts/test.sh build
-	@scripts/e2e.sh python/month.py $(or $(DAYS),30) $(or $(SEED),1)
-
-bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
+panel-bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
 	@scripts/prepare.sh test
 	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) --workspace --bins --example fill_log
@@ -117,6 +113,10 @@ team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100
 	@scripts/e2e.sh python/team_places.py
 	@scripts/e2e.sh python/team_leaks.py
 	@scripts/e2e.sh python/team_guesses.py
+
+month: ## a month of a team of twenty, DAYS (30), SEED (1): statistics and limits as in its trace, nothing grows (30 min)
+	@scripts/test.sh build
+	@scripts/e2e.sh python/month.py $(or $(DAYS),30) $(or $(SEED),1)
 
 bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare Pingora proxy
 	@scripts/prepare.sh bench

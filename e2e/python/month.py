@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from month_trace import BUDGETED, DAY_S, KINDS, PEOPLE, STEP_S, STEPS_A_DAY, Ask, Chain, days
-from team_load import PRICES, Client, Relay, Team
+from team_load import Client, Relay, Team
 
 # Debian's package libfaketime.
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
